@@ -166,17 +166,31 @@ class TestAPoolThatGivesNoConnection:
             assert await batchq.arun(pool, READ) == 1
 
     def test_lets_a_signal_pass_that_comes_while_it_is_waited_for(self, database):
-        main = threading.main_thread().ident
+        main, handled = threading.main_thread().ident, threading.Event()
+
+        def handle(*_):
+            if not handled.is_set():
+                handled.set()
+                raise KeyboardInterrupt
 
         def interrupt():
             while not pool.get_stats()["requests_waiting"]:
                 pass
-            signal.pthread_kill(main, signal.SIGINT)
+            # Python does not notice one that comes just before it waits for a lock.
+            while not handled.wait(0.01):
+                signal.pthread_kill(main, signal.SIGINT)
 
-        with ConnectionPool(database, min_size=1, max_size=1, open=True) as pool, pool.connection():
-            threading.Thread(target=interrupt, daemon=True).start()
-            with pytest.raises(KeyboardInterrupt) as raised:
-                attempt(pool, READ)
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            pool = ConnectionPool(database, min_size=1, max_size=1, open=True)
+            with pool, pool.connection():
+                thread = threading.Thread(target=interrupt, daemon=True)
+                thread.start()
+                with pytest.raises(KeyboardInterrupt) as raised:
+                    attempt(pool, READ)
+                thread.join()
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert raised.value.__notes__ == [f"{NOTE}not_sent"]
 
     def test_has_a_hook_that_fails(self, database):
