@@ -51,7 +51,7 @@ class Listing:
         self.scheduled: dict[int, tuple[Scheduled[Any, Any], Bound[Any] | None]] = {}
         """The scheduled statements by their places, each with the batch that has its values."""
         self.is_ordered = False
-        """Whether one of them runs first or last."""
+        """Whether one of them runs first or last, and may stand elsewhere."""
         self.takes_outputs = False
 
     def add(self, batch: Batch[Any, Any]) -> None:
@@ -77,7 +77,9 @@ class Listing:
                     kind = type(node)
                 if kind is Scheduled and isinstance(node, Scheduled):
                     self.scheduled[len(statements)] = node, bound
-                    self.is_ordered |= node.is_first or node.last_key is not None
+                    self.is_ordered |= node.last_key is not None or (
+                        node.is_first and bool(statements)
+                    )
                     node, kind = node.statement, Statement  # noqa: PLW2901  listed as any other
                 if kind is Statement and isinstance(node, Statement):
                     own, shape = node._values, node._shape
