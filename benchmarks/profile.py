@@ -47,7 +47,7 @@ STAGES = ("build", "compile", "encode", "wire", "attribute", "decode", "the rest
 
 # Where each is called from. Flattening a batch counts as compiling it.
 _STAGE_OF = {
-    "batchq.running.request:plan": "compile",
+    "batchq.running.run:plan": "compile",
     "batchq.engine.ready:program_of": "compile",
     "batchq.engine.ready:encode": "encode",
     "batchq.engine.transaction:Transaction.settle": "attribute",

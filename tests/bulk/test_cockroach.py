@@ -25,6 +25,7 @@ from batchq.bulk.preflight.indexes import find_order_errors
 from batchq.bulk.preflight.job_table import find_job_table_errors
 from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
 from batchq.engine.dialects import COCKROACHDB
+from batchq.engine.plan import plan
 from batchq.limits import Limits
 from batchq.testing import proxy
 from tests.support.bulk_fixtures import REWRITE, ROWS, TABLES, TREE, VPC
@@ -196,4 +197,4 @@ def test_cockroachdb_other_job_index_is_found(found: Catalog, predicate: str | N
 )
 def test_cockroachdb_estimate_is_read_as_postgresqls(lines: list[str], rows: int) -> None:
     asked: Any = estimated(sql("SELECT 1"))
-    assert asked.function([(line,) for line in lines]) == rows
+    assert plan(asked).combine([[(line,) for line in lines]]) == rows
