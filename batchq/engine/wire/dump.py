@@ -57,7 +57,9 @@ def dump(given: Sequence[Any], transformer: Transformer) -> Dumped:
                 is_open = is_open or may_be_refused(frozenset(inner))
     if is_open:
         check_inner_values(values, kinds, transformer)
-    params = transformer.dump_sequence(values, form.formats)
+    auto = form.formats
+    del classes, form  # of very many values they take as much memory as the values
+    params = transformer.dump_sequence(values, auto)
     types, formats = transformer.types or (), transformer.formats or ()
     # To join them fails if a dumper returned no bytes, and takes less time than to sum the lengths.
     size = len(b"".join(filter(None, params))) if len(params) <= _MOST_VALUES else _size(params)
