@@ -66,7 +66,9 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         return Mapped((self,), self._required_outputs, (function, True, 0))
 
     def label(self, name: str) -> Batch[T_co, R_contra]:
-        """Return the batch with a name for the paths of its steps; it runs as before.
+        """Return the batch with a name, which is shown in the paths of its steps.
+
+        A label has no effect on what is run.
 
         :param name: one level of the path: ``"vpc"`` in ``project_create/vpc``.
         :raises InvalidBatch: if it is not a non-empty str.
@@ -142,7 +144,9 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         return cast("Batch[T_co, Named]", replaced)
 
     def takes(self, row: type[U], /) -> Batch[T_co, U]:
-        """Return the batch with the fields of a class in the place of its parameters: of one row.
+        """Return the batch with the fields of a class in the place of its parameters.
+
+        Its :meth:`bind` takes one row, which type checkers know.
 
         :param row: an attrs class, a dataclass or a NamedTuple.
         :raises InvalidBatch: if it has no field for a parameter without a factory.

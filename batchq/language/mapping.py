@@ -64,10 +64,7 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
     """
     if type(raises) in _COPIED and type(matcher) is Matcher:
         error: Any = raises
-        for argument in error.args:
-            if type(argument) is Parameter:
-                break
-        else:
+        if Parameter not in map(type, error.args):
             return raises
     return _first_checked(matcher, raises)
 

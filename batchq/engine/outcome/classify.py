@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from batchq.engine.outcome.read_only import CALLERS_OWN, OF_READ_ONLY, READ_ONLY, why_read_only
+from batchq.engine.outcome.read_only import CALLERS_OWN, READ_ONLY, why_read_only
 from batchq.engine.wire.flight import CLOSING, OPENING
 from batchq.language.errors import (
     BatchError,
@@ -57,11 +57,10 @@ def classify(
     if violation.sqlstate in ended.ready.dialect.retryable:
         rerun = _RERUN_OUTER if ended.frame.nested else _RERUN
         return ReportClass(SerializationConflict, (rerun,), {"rerun_outer": ended.frame.nested})
-    if violation.sqlstate in OF_READ_ONLY:
-        server = ended.connection.pgconn
-        reason = why_read_only(failure.verdict, violation, ended.frame, server)
-        if reason is not None:
-            return ReportClass(ReadOnlyServer, (f"{reason}: another server may accept it",))
+    server = ended.connection.pgconn
+    reason = why_read_only(failure.verdict, violation, ended.frame, server)
+    if reason is not None:
+        return ReportClass(ReadOnlyServer, (f"{reason}: another server may accept it",))
     if resolution is not None and resolution.for_caller is None:
         return ReportClass(InvariantViolation, (_why_invariant(resolution),))
     if violation.kind is ViolationKind.GUARD:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 READ_ONLY = "25006"
 _NOT_SUPPORTED = "0A000"
-OF_READ_ONLY = frozenset({READ_ONLY, _NOT_SUPPORTED})
-"""The SQLSTATEs by which a server says that it is read only; other errors say so as well."""
+_CODES = frozenset({READ_ONLY, _NOT_SUPPORTED})
+"""The SQLSTATEs by which a server says that it is read only, the second in BEGIN alone."""
 _REPORTED = {
     b"in_hot_standby": "it is a standby",
     b"default_transaction_read_only": "its default_transaction_read_only is on",
@@ -41,7 +41,7 @@ def why_read_only(
     verdict: Verdict, violation: Violation, frame: Frame, server: Parameters
 ) -> str | None:
     """Return why the server is read only; None if it is not, or the caller asked for it."""
-    if frame.read_only:
+    if frame.read_only or violation.sqlstate not in _CODES:
         return None
     reported = _reported(server)
     if violation.sqlstate == READ_ONLY:
@@ -49,7 +49,7 @@ def why_read_only(
         return reported if frame.nested else reported or _NOT_REQUESTED
     # A standby answers so to BEGIN READ WRITE, and to BEGIN ISOLATION LEVEL SERIALIZABLE.
     is_begin = verdict.owner == OPENING and not frame.nested
-    return reported if is_begin and violation.sqlstate == _NOT_SUPPORTED else None
+    return reported if is_begin else None
 
 
 def _reported(server: Parameters) -> str | None:

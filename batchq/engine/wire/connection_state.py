@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, Connection
 
 from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.dialects import Dialect, dialect_of
-from batchq.engine.wire.prepared_flight import PreparedFlight, prepared_flight
+from batchq.engine.wire.prepared_flight import MOST_FLIGHTS, PreparedFlight, prepared_flight
 from batchq.engine.wire.statement_cache import StatementCache
 from batchq.engine.wire.transformers import Transformers
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 AnyConnection = Connection[Any] | AsyncConnection[Any]
 
-_MOST_FLIGHTS = 1024
-"""The number of prepared flights that are kept."""
 _FlightKey = tuple["Program", "Frame", tuple[int, ...], tuple[int, ...]]
 """The statements, the frame, the types of the values, and which values have no type."""
 
@@ -88,7 +86,7 @@ class ConnectionState:
         prepared = prepared_flight(sent, encoded, frame, version, barrier=barrier)
         if prepared is None:
             return
-        if len(self._flights) >= _MOST_FLIGHTS:
+        if len(self._flights) >= MOST_FLIGHTS:
             self._flights.clear()
         key = encoded.program, frame, encoded.types, encoded.missing
         self._flights[key] = prepared

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from batchq.engine.wire.statement_cache import ValueChecks
 
 
+MOST_FLIGHTS = 1024
+"""The number of prepared flights that are kept for a connection, and what is known of them."""
+
+
 @frozen(eq=False)
 class PreparedFlight:
     """A flight in which each step runs a prepared statement, without its values."""

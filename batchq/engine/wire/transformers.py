@@ -24,6 +24,7 @@ from psycopg import AsyncConnection, Connection, ProgrammingError
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 
 from batchq.engine.client_encoding import codec
+from batchq.engine.wire.prepared_flight import MOST_FLIGHTS
 
 if TYPE_CHECKING:
     from psycopg import abc
@@ -53,8 +54,6 @@ _OF_ARRAYS = "psycopg.types.array"
 _INTERNALS = ("_dumpers", "_dumpers_by_oid", "_loaders")
 """Attributes of psycopg's AdaptersMap, by which a change of the adapters is found. A map copies
 each before it changes it, if another map was made from it."""
-_MOST_FLIGHTS = 1024
-"""The number of flights of which it is kept how their results are loaded."""
 _MOST_CLASSES = 1024
 """The number of classes of values that a Transformer has dumped before a new one is made."""
 _CAN_KEEP = all(hasattr(AdaptersMap(), name) for name in _INTERNALS)
@@ -136,7 +135,7 @@ class KeptTransformer:
         """
         known = self.loads.get(flight)
         if known is None:
-            if len(self.loads) >= _MOST_FLIGHTS:
+            if len(self.loads) >= MOST_FLIGHTS:
                 self.loads.clear()
             known = self.loads[flight] = self._loads_columns(answers)
         return known
