@@ -65,7 +65,7 @@ class ParentRow:
             shape = touch_shape(self.table, self.generation, self.key, self.deleted_at)
             raises = (checked_raises(MISSING_ROWS, missing),)
             touch = Statement(shape, (key,), raises, (self.table,))
-        return Scheduled(touch, ("touch", self, key))
+        return Scheduled(touch, touch_key(self, key))
 
     def lock(self, key: object, *, missing: Raises) -> Statement[None]:
         """Lock a live parent until COMMIT, so that no child is added and it is not deleted.
@@ -119,7 +119,7 @@ class ParentRow:
         ['project', 'settings', 'vpc', 'settings put back', 'project']
         """
         deletion = self.delete_row(key, missing=missing, generation=generation, stale=stale)
-        last = Scheduled(deletion, resets=touch_key(self, key))
+        last = Scheduled(deletion, resets=touch_key(self, checked_parent(key)))
         checks = listed("delete(guards=)", guards, "[CHILDREN.forbid(key, unexpected=…)]")
         checked = [with_settings(ALL_ROWS, gather(*checks))] if checks else []
         return gather(self.lock(key, missing=missing), *checked, last).map(_nothing)

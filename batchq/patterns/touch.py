@@ -48,9 +48,9 @@ def checked_parent(key: T) -> T:
 def touch_key(parent: Hashable, key: Any) -> Key:
     """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
 
-    :raises InvalidBatch: if ``key`` is not the key of one row.
+    :param key: that of one row, see :func:`checked_parent`.
     """
-    return "touch", parent, checked_parent(key)
+    return "touch", parent, key
 
 
 @lru_cache(maxsize=256)
