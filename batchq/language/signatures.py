@@ -166,16 +166,8 @@ def why_not_called(function: object, arguments: int) -> str | None:
     return None
 
 
-def why_not_named(function: object, names: tuple[str, ...]) -> str | None:
+def why_not_named(function: object, names: Iterable[str]) -> str | None:
     """Return why a function cannot be called with these keywords; None if it can, or may."""
-    try:
-        return _why_not_named(function, names)
-    except TypeError:  # it is not hashable
-        return _why_not_named.__wrapped__(function, names)
-
-
-@lru_cache(maxsize=1024)
-def _why_not_named(function: object, names: tuple[str, ...]) -> str | None:
     return _why_not_bound(function, **dict.fromkeys(names))
 
 
